@@ -1,0 +1,1 @@
+"""The data plane: serves an OpenAI-compatible API from one document."""

@@ -1,0 +1,1 @@
+"""The doors: client connections in, responses out."""

@@ -1,0 +1,1 @@
+"""Connections to providers: pooled, own protocol, no HTTP client between."""
