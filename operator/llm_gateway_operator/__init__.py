@@ -1,0 +1,1 @@
+"""The operator: LLMProvider and LLMGateway objects in, the document `gateway.yaml` out."""

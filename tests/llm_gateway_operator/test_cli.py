@@ -1,0 +1,115 @@
+"""Exit codes and streams of `render` and `validate`, as CI sees them."""
+
+from pathlib import Path
+
+import pytest
+
+from llm_gateway_config import load_text
+from llm_gateway_operator.cli import main
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(autouse=True)
+def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+def test_render_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", str(QUICKSTART)]) == 0
+    out, err = capsys.readouterr()
+    config = load_text(out, source="out", env={}, strict=True).config
+    assert list(config.providers) == ["mock"]
+    assert err.startswith(
+        f"warning: {QUICKSTART}/providers.yaml:19: spec.auth.secretRef: provider openai is left out: "
+    )
+
+
+def test_render_names_files_and_shows_no_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    assert main(["render", str(QUICKSTART)]) == 0
+    out, err = capsys.readouterr()
+    assert "file: credentials/llm-gateway.llm-gateway-secrets.openai-api-key." in out
+    assert "sk-secret" not in out + err
+
+
+def test_render_refuses_a_folder_with_problems(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", str(GOLDEN / "across_objects" / "in.yaml")]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert (
+        "in.yaml:26: spec.providers.refs[0].name: no LLMProvider opena in namespace llm (did you mean openai?)"
+        in err
+    )
+
+
+def test_validate_takes_a_missing_secret_for_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(QUICKSTART)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert (
+        f"{QUICKSTART}/providers.yaml:19: spec.auth.secretRef: no Secret llm-gateway/llm-gateway-secrets"
+        in err
+    )
+
+
+def test_validate_is_content_with_the_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    assert main(["validate", str(QUICKSTART)]) == 0
+    expected = f"{QUICKSTART}: LLMGateway llm-gateway/llm-gateway; 2 LLMProviders: no problems\n"
+    assert capsys.readouterr() == (expected, "")
+
+
+def test_validate_checks_every_gateway_of_the_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    head = "apiVersion: llmgateway.dev/v1alpha1\nkind: LLMGateway\n"
+    one = head + "metadata: {name: %s}\nspec: {providers: {refs: [{name: %s}]}}\n"
+    (tmp_path / "a.yaml").write_text("---\n".join(one % pair for pair in (("a", "x"), ("b", "z"))))
+    assert main(["validate", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{tmp_path}/a.yaml:4: spec.providers.refs[0].name: no LLMProvider x in namespace default",
+        f"{tmp_path}/a.yaml:9: spec.providers.refs[0].name: no LLMProvider z in namespace default",
+    ]
+
+
+def test_validate_of_nothing_is_a_problem(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["validate", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"{tmp_path}: holds no LLMGateway: nothing says what to serve\n"
+
+
+def test_local_prints_the_problems_of_its_first_reading(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["local", str(tmp_path)]) == 1
+    assert capsys.readouterr() == ("", f"{tmp_path}: holds no LLMGateway: nothing says what to serve\n")
+
+
+WRONG_USAGE = {
+    "no command": ([], {}),
+    "no folder": (["validate"], {}),
+    "an unknown option": (["render", ".", "--config"], {}),
+    "a port that is none": (["local", ".", "--port", "80800"], {}),
+    "a port in the environment that is none": (["local", "."], {"PORT": "http"}),
+}
+
+
+@pytest.mark.parametrize(("arguments", "env"), WRONG_USAGE.values(), ids=WRONG_USAGE)
+def test_wrong_usage(arguments: list[str], env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("llm-gateway-operator 0.")

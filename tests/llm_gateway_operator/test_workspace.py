@@ -1,0 +1,56 @@
+"""The folder that the gateway reads: whole files, credentials before the document, nobody else may look."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from llm_gateway_config import Secret
+from llm_gateway_operator.workspace import Workspace
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def listed(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_only_the_owner_may_read(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        Workspace(tmp_path).write("contract: 1\n", {"credentials/a.b.c.12345678": Secret("sk-1")})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "credentials/a.b.c.12345678").read_text() == "sk-1"
+    assert mode(tmp_path / "gateway.yaml") == 0o600
+    assert mode(tmp_path / "credentials/a.b.c.12345678") == 0o600
+    assert mode(tmp_path / "credentials") == 0o700
+
+
+def test_credentials_of_the_last_two_documents_stay(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for name in ("one", "two", "three"):
+        workspace.write(f"revision: {name}\n", {f"credentials/{name}": Secret(name)})
+    assert listed(tmp_path) == ["credentials/three", "credentials/two", "gateway.yaml"]
+    assert workspace.document.read_text() == "revision: three\n"
+
+
+def test_the_document_is_replaced_after_its_credentials_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced: list[str] = []
+    real = os.replace
+
+    def record(source: Path, target: Path) -> None:
+        assert source.read_text() in ("sk-1", "sk-2", "contract: 1\n")
+        replaced.append(target.name)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", record)
+    Workspace(tmp_path).write(
+        "contract: 1\n", {"credentials/b": Secret("sk-1"), "credentials/a": Secret("sk-2")}
+    )
+    assert replaced == ["a", "b", "gateway.yaml"]
