@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         loaded = _load(path, env, strict=arguments.validate)
         settings = _settings(arguments, env)
+        loaded = settings.over(loaded)
     except Refused as error:
         return _fail(*map(str, error.problems))
     except CannotStart as error:
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _serve(path: Path | None, loaded: Loaded, settings: Settings) -> int:
     config = loaded.config.telemetry.log
-    log = configure_logging(settings.log_level or config.level, config.format, sys.stdout)
+    log = configure_logging(config.level, config.format, sys.stdout)
     _tell(path, loaded, settings.env)
     _raise_descriptors(loaded.config.server.max_connections)
     try:

@@ -1,6 +1,7 @@
 """One process: starts the listeners, keeps the document fresh, and ends in order."""
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -9,7 +10,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aiohttp import web
@@ -26,7 +27,7 @@ from llm_gateway.telemetry.instruments import Instruments
 from llm_gateway.telemetry.log import RequestLog, set_level
 from llm_gateway.upstream.registry import Upstreams
 from llm_gateway.version import VERSION
-from llm_gateway_config import Loaded
+from llm_gateway_config import Loaded, LogLevel, load_file
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,19 @@ class Settings:
     log_level: str | None
     stop_with_stdin: bool
     env: Mapping[str, str]
+
+    def over(self, loaded: Loaded) -> Loaded:
+        """The document as it is in force."""
+        config = loaded.config
+        own = {"host": self.host, "port": self.port, "metrics_port": self.metrics_port}
+        server = config.server.model_copy(
+            update={name: value for name, value in own.items() if value is not None}
+        )
+        log = config.telemetry.log
+        if self.log_level is not None:
+            log = log.model_copy(update={"level": LogLevel(self.log_level)})
+        telemetry = config.telemetry.model_copy(update={"log": log})
+        return replace(loaded, config=config.model_copy(update={"server": server, "telemetry": telemetry}))
 
 
 async def serve(path: Path | None, loaded: Loaded, settings: Settings, log: RequestLog) -> None:
@@ -84,19 +98,19 @@ class _Process:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, path: Path | None) -> None:
-        config, settings = self._loaded.config.server, self._settings
-        host = settings.host or config.host or LOOPBACK
+        config = self._loaded.config.server
+        host = config.host or LOOPBACK
         context = self._tls.context if self._tls is not None else None
-        port = await self._listen(host, config.port if settings.port is None else settings.port, context)
+        port = await self._listen(host, config.port, context)
         reloader = None
         if path is not None:
             others = dict.fromkeys(self._tls.paths, self._tls.reload) if self._tls is not None else {}
+            load = functools.partial(self._load, path)
             reloader = Reloader(
-                path, self._loaded, self._gateway, self._upstreams, settings.env, self._applied, others
+                path, self._loaded, self._gateway, self._upstreams, load, self._applied, others
             )
             self._tasks.append(self._loop.create_task(reloader.run()))
-        metrics_port = config.metrics_port if settings.metrics_port is None else settings.metrics_port
-        await self._listen_admin(host, metrics_port, reloader)
+        await self._listen_admin(host, config.metrics_port, reloader)
         self._clock.every_tick(self._upstreams.prune)
         self._clock.start()
         self._watch_signals()
@@ -107,9 +121,12 @@ class _Process:
         gc.freeze()
         gc.set_threshold(10_000, 20, 50)
 
+    def _load(self, path: Path) -> Loaded:
+        return self._settings.over(load_file(path, self._settings.env))
+
     def _applied(self, loaded: Loaded) -> None:
         log = loaded.config.telemetry.log
-        set_level(self._log, self._settings.log_level or log.level, log.format)
+        set_level(self._log, log.level, log.format)
 
     def _load_tls(self) -> ServingTls | None:
         tls = self._loaded.config.server.tls

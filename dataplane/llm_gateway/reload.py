@@ -11,14 +11,14 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import watchfiles
 
 from llm_gateway.runtime import Gateway, Runtime, build
 from llm_gateway.upstream.registry import Upstreams
-from llm_gateway_config import Loaded, Problem, Refused, load_file, refusal
+from llm_gateway_config import Loaded, Problem, Refused, refusal
 
 logger = logging.getLogger(__name__)
 # It tells of every change in the folder, also of the log file that it then makes longer.
@@ -27,7 +27,7 @@ logging.getLogger("watchfiles").setLevel(logging.WARNING)
 DEBOUNCE = 50  # milliseconds to gather the changes that belong together
 LOOK_AGAIN = 1_000  # milliseconds between two looks when nothing is notified
 
-Signature = tuple[tuple[str, int, int, int] | None, ...]
+Signature = tuple[tuple[str, int, int, int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Refusal:
 
 
 class Reloader:
-    """`refused` is None when the newest document is the one in force."""
+    """`refused` is None when the newest document is the one in force, and its renderer has refused nothing since."""
 
     def __init__(
         self,
@@ -48,26 +48,30 @@ class Reloader:
         loaded: Loaded,
         gateway: Gateway,
         upstreams: Upstreams,
-        env: Mapping[str, str],
+        load: Callable[[], Loaded],
         applied: Callable[[Loaded], None],
         other_files: Mapping[str, Callable[[], None]],
     ) -> None:
-        """`applied` is told of each document that came into force.
+        """`load` reads the document anew; it runs in a thread. `applied` is told of each document that came into force.
 
         `other_files`: what to do when a file beside the document's own changes (certificates); may raise OSError.
         """
-        self.refused: Refusal | None = None
+        self._refused: Refusal | None = None
+        self._noted: Refusal | None = None
         self._path = path
         self._gateway = gateway
         self._upstreams = upstreams
-        self._env = env
+        self._load = load
         self._applied = applied
         self._other_files = other_files
         self._files = _files_of(path, loaded)
         self._seen: Signature = ()  # nothing: what was loaded may have been edited since
         self._seen_others = {name: _signature([Path(name)]) for name in other_files}
-        self._note_at = 0.0
         self._read_note()
+
+    @property
+    def refused(self) -> Refusal | None:
+        return self._noted or self._refused
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -103,7 +107,7 @@ class Reloader:
         loop = asyncio.get_running_loop()
         try:
             # In a thread: a large document takes long enough to be felt by the streams.
-            loaded = await loop.run_in_executor(None, load_file, self._path, self._env)
+            loaded = await loop.run_in_executor(None, self._load)
             self._watch(_files_of(self._path, loaded))
             runtime = build(loaded, self._upstreams)
         except Refused as error:
@@ -124,9 +128,9 @@ class Reloader:
 
     def _use(self, runtime: Runtime, loaded: Loaded) -> None:
         gateway = self._gateway
-        news = self.refused is not None or runtime.revision != gateway.runtime.revision
-        self.refused = None
-        gateway.runtime = runtime
+        news = self._refused is not None or runtime.revision != gateway.runtime.revision
+        self._refused = None
+        gateway.runtime = runtime if news else replace(runtime, loaded_at=gateway.runtime.loaded_at)
         self._applied(loaded)
         if news:
             for warning in loaded.warnings:
@@ -139,10 +143,10 @@ class Reloader:
         revision = ""
         with contextlib.suppress(OSError):
             revision = hashlib.sha256(self._path.read_bytes()).hexdigest()[:12]
-        self._show(Refusal(revision, time.time(), problems))
+        self._refused = Refusal(revision, time.time(), problems)
+        self._tell(self._refused)
 
-    def _show(self, refused: Refusal) -> None:
-        self.refused = refused
+    def _tell(self, refused: Refusal) -> None:
         self._gateway.instruments.reloads_refused.inc()
         for problem in refused.problems:
             logger.error("%s", problem)
@@ -152,29 +156,28 @@ class Reloader:
         """A renderer that refuses an edit leaves a note, because the document then shows nothing of it."""
         note = refusal.read(self._path.parent)
         if note is None:
-            if self._note_at:
-                self._note_at, self.refused = 0.0, None
-        elif note.at != self._note_at:
-            self._note_at = note.at
-            self._show(Refusal("", note.at, note.problems))
+            self._noted = None
+        elif self._noted is None or self._noted.at != note.at:
+            self._noted = Refusal("", note.at, note.problems)
+            self._tell(self._noted)
 
 
 def _files_of(path: Path, loaded: Loaded) -> tuple[Path, ...]:
-    return (path, path.parent / refusal.NAME, *loaded.files)
+    return (path, *loaded.files)
 
 
 def _signature(files: tuple[Path, ...] | list[Path]) -> Signature:
-    """Changes whenever a file is written, replaced, or comes or goes."""
+    """Changes whenever a file is written, replaced, made readable, or comes or goes."""
     return tuple(_stat(file) for file in files)
 
 
-def _stat(file: Path) -> tuple[str, int, int, int] | None:
+def _stat(file: Path) -> tuple[str, int, int, int, int] | None:
     try:
         real = os.path.realpath(file)
         stat = os.stat(real)
     except OSError:
         return None
-    return real, stat.st_ino, stat.st_mtime_ns, stat.st_size
+    return real, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
 
 
 async def _changes(folders: set[Path]) -> AsyncIterator[None]:

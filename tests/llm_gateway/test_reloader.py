@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from llm_gateway import reload
 from llm_gateway.reload import Reloader
 from llm_gateway.runtime import Runtime, build
 from llm_gateway.upstream.registry import Upstreams
-from llm_gateway_config import Loaded, load_file
+from llm_gateway_config import Loaded, Problem, load_file, refusal
 from llm_gateway_testing.inprocess import InProcess
 
 LIMIT = 10.0  # seconds
@@ -37,11 +37,14 @@ class Watched:
         )
         new.replace(self.path)
 
+    def load(self) -> Loaded:
+        return load_file(self.path, {})
+
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[Reloader]:
         gateway = self.process.gateway
         upstreams = Upstreams(self.process.clock)
-        reloader = Reloader(self.path, self._loaded, gateway, upstreams, {}, lambda loaded: None, {})
+        reloader = Reloader(self.path, self._loaded, gateway, upstreams, self.load, lambda loaded: None, {})
         task = asyncio.create_task(reloader.run())
         await asyncio.sleep(0)
         try:
@@ -76,16 +79,39 @@ async def test_an_edit_before_the_watching_begins_is_not_lost(watched: Watched) 
 async def test_an_edit_right_after_a_read_is_not_lost(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read_and_edit(path: Path, env: Mapping[str, str]) -> Loaded:
-        loaded = load_file(path, env)
+    def read_and_edit() -> Loaded:
+        loaded = load_file(watched.path, {})
         if loaded.config.providers["p"].models[0].name == "second":
             watched.write("third")
         return loaded
 
-    monkeypatch.setattr(reload, "load_file", read_and_edit)
+    monkeypatch.setattr(watched, "load", read_and_edit)
     async with watched.watching():
         watched.write("second")
         await watched.serves("third")
+
+
+async def test_refusals_that_follow_each_other_bring_nothing_into_force(watched: Watched) -> None:
+    """A renderer's note is no document: it changes what is refused, and nothing else."""
+    async with watched.watching() as reloader:
+        runtime = watched.process.gateway.runtime
+        for at in (1.0, 2.0, 3.0):
+            problem = Problem("provider.yaml", 3, "spec.weight", "must be 0 or more, is -3")
+            refusal.write(watched.path.parent, [problem], at)
+            await until(lambda at=at: reloader.refused is not None and reloader.refused.at == at)  # type: ignore[misc]
+        assert watched.process.gateway.runtime.loaded_at == runtime.loaded_at
+        refusal.clear(watched.path.parent)
+        await until(lambda: reloader.refused is None)
+    counted = watched.process.instruments
+    assert (counted.reloads_refused.value, counted.reloads_applied.value) == (3, 0)
+
+
+async def test_a_file_made_readable_again_is_read(watched: Watched) -> None:
+    """chmod changes neither what is in a file nor when it was written."""
+    async with watched.watching():
+        before = reload._signature([watched.path])
+        watched.path.chmod(0o640)
+        assert reload._signature([watched.path]) != before
 
 
 async def test_a_fault_of_ours_is_a_refusal_and_does_not_end_the_watching(

@@ -28,6 +28,7 @@ class Connection(Answers):
 
     __slots__ = (
         "_after",
+        "_behind",
         "_drive",
         "_handling",
         "_have",
@@ -48,6 +49,7 @@ class Connection(Answers):
         self._after: Callable[[BaseException | None], None] | None = None
         self._parts: list[bytes] = []  # of a request that is not whole yet, or of those that wait behind one
         self._have = 0
+        self._behind = False  # what lies in `_parts` waits for `_next`, not for more bytes
         self._need = 0  # the length of head and body together, once the head is known
         self._reading_paused = False
         self._reading_since = 0.0  # when the head that aiohttp is reading began; 0: none is
@@ -79,7 +81,7 @@ class Connection(Answers):
             self._stock.data_received(data)
         elif self._close:
             return
-        elif self._drive is not None:
+        elif self._drive is not None or self._behind:
             self._queue(data)
         else:
             self._read(data)
@@ -179,11 +181,13 @@ class Connection(Answers):
         if self._close:
             self.close()
         elif self._parts:
+            self._behind = True
             self._door.clock.loop.call_soon(self._next)
 
     def _next(self) -> None:
-        """The request that waited while the last one was answered."""
-        if self._drive is None and self._parts and self._transport is not None:
+        """The request that waited while the last one was answered; it waits on while the client reads no answers."""
+        if self._drive is None and self._behind and not self.full and self._transport is not None:
+            self._behind = False
             data = b"".join(self._parts)
             self._parts, self._have = [], 0
             self._read(data)
@@ -309,6 +313,7 @@ class Connection(Answers):
         if self._stock is not None:
             self._stock.resume_writing()
         super().resume_writing()
+        self._next()
 
     def eof_received(self) -> None:
         if self._stock is not None:

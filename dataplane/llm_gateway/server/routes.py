@@ -58,6 +58,7 @@ class Router:
             connection.answer_error(error)
         finally:
             connection.ended_request()
+        await request.writer.drain()  # a client that reads no answers gets no further ones
         return AlreadySent(keep_alive=not connection.ends)
 
     async def _answer(self, request: web.BaseRequest, connection: Connection) -> None:

@@ -170,6 +170,43 @@ async def test_a_client_that_sends_many_requests_is_not_read_from_meanwhile(clie
     assert (await client.answer()).text == "after"
 
 
+async def test_requests_that_are_refused_at_once_wait_their_turn_too(client: FakeClient) -> None:
+    """An answer that takes no time must not let what waits behind it grow without bound."""
+    piece = request(chat_body("nope")) * 10
+    sent = 0
+    while not client.transport.paused and sent * len(piece) < 4 * QUEUE_LIMIT:
+        client.feed(piece)
+        sent += 1
+    assert client.transport.paused
+    for _ in range(sent * 10):
+        assert (await client.answer()).status == 404
+    assert not client.transport.paused
+
+
+async def test_a_client_that_reads_no_answers_gets_no_further_ones(client: FakeClient) -> None:
+    client.connection.pause_writing()
+    client.feed(says("one") + says("two"))
+    assert (await client.answer()).text == "one"
+    await client.settled()
+    assert client.transport.written.count(b"HTTP/1.1 200") == 1
+    client.connection.resume_writing()
+    assert (await client.answer()).text == "two"
+
+
+@pytest.mark.parametrize("first", [GET_MODELS, says("one", b"Origin: https://app.example.com\r\n")])
+async def test_nor_does_one_that_aiohttp_reads_for(client: FakeClient, first: bytes) -> None:
+    client.feed(first)
+    await client.answer()
+    client.connection.pause_writing()
+    client.feed(GET_MODELS * 3)
+    await client.settled(20)
+    # One answer may be out since the pause; those behind it wait.
+    assert client.transport.written.count(b"HTTP/1.1 200") <= 2
+    client.connection.resume_writing()
+    for _ in range(3):
+        assert (await client.answer()).status == 200
+
+
 async def test_what_waits_stays_bounded_when_a_client_never_stops_sending(
     process: InProcess, client: FakeClient
 ) -> None:
