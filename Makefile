@@ -11,7 +11,7 @@ PACKAGES := llm_gateway_config llm_gateway llm_gateway_operator
 SUPPORT := llm_gateway_testing bench
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check format lock bench clean
+.PHONY: help run test soak check testcluster crds format lock bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -19,7 +19,7 @@ help: ## show this list
 run: $(VENV)/.installed-run ## serve examples/quickstart (PORT and METRICS_PORT choose other ports)
 	@exec $(BIN)/llm-gateway-operator local examples/quickstart
 
-test: check ## check, then all tests
+test: check testcluster ## check, then all tests
 	@echo "==> tests"
 	@$(BIN)/python -m pytest
 
@@ -34,8 +34,17 @@ check: $(VENV)/.installed-dev ## lint, formatting, types, imports, lock files
 	@$(BIN)/mypy $(PACKAGES:%=-p %) $(SUPPORT:%=-p %)
 	@echo "==> import-linter"
 	@$(BIN)/lint-imports --no-logo
+	@echo "==> crds/ against the models"
+	@$(BIN)/python -m llm_gateway_operator.api.crd --check
 	@echo "==> lock files against pyproject.toml"
 	@$(BIN)/python -m pytest --quiet --no-header tests/project/test_locks.py
+
+testcluster: $(VENV)/.installed-dev ## build the Kubernetes control plane that the tests run (once, some minutes; needs Go 1.24)
+	@echo "==> the test cluster's programs"
+	@PYTHONPATH=tests/support $(BIN)/python -m llm_gateway_testing.cluster.build
+
+crds: $(VENV)/.installed-dev ## write crds/ from the models of the custom resources
+	@$(BIN)/python -m llm_gateway_operator.api.crd
 
 format: $(VENV)/.installed-dev ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only .

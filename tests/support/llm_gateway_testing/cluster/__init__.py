@@ -1,0 +1,1 @@
+"""A real Kubernetes control plane for tests: built once from `testcluster/`, started on free loopback ports."""
