@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -38,6 +38,9 @@ class Problem:
         return ": ".join(part for part in (place, self.path, self.message) if part)
 
 
+P = TypeVar("P", bound=Problem)
+
+
 class Refused(ValueError):
     """The document is not served. `problems` holds everything found, sorted by file and line."""
 
@@ -46,7 +49,7 @@ class Refused(ValueError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+def in_order(problems: Iterable[P]) -> tuple[P, ...]:
     """Sorted by file and line, each problem once."""
     return tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.file or "", p.line or 0)))
 

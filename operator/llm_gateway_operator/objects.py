@@ -1,15 +1,16 @@
 """What is known: the objects by kind and key, each with the place where it was written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from llm_gateway_config.problems import Problem, line_of, path_text
+from llm_gateway_operator.api.conditions import Reason
 from llm_gateway_operator.api.gateway import LLMGateway
 from llm_gateway_operator.api.provider import LLMProvider
 from llm_gateway_operator.api.secret import Secret
 
-T = TypeVar("T")
+T = TypeVar("T", bound=LLMProvider | LLMGateway | Secret)
 Path = tuple[str | int, ...]
 
 
@@ -25,11 +26,23 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding(Problem):
+    """A problem of one object, `kind` and `key`, with the reason of the condition that it makes false."""
+
+    kind: str
+    key: Key
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """Where an object stands. `lines` has the line of each path in its document, counted from 1."""
+    """Where an object stands. `lines` has the line of each path in its document, counted from 1.
+
+    Of an object of an API server `file` is the kind and the key, and there are no lines.
+    """
 
     file: str
-    line: int
+    line: int | None
     lines: Mapping[Path, int]
 
     def problem(self, path: Path, message: str) -> Problem:
@@ -38,7 +51,7 @@ class Source:
 
     @property
     def place(self) -> str:
-        return f"{self.file}:{self.line}"
+        return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +61,13 @@ class Found(Generic[T]):
     value: T
     source: Source
 
-    def problem(self, path: Path, message: str) -> Problem:
-        return self.source.problem(path, message)
+    @property
+    def key(self) -> Key:
+        return Key(self.value.metadata.namespace, self.value.metadata.name)
+
+    def problem(self, path: Path, message: str, reason: Reason = Reason.INVALID) -> Finding:
+        said = self.source.problem(path, message)
+        return Finding(said.file, said.line, said.path, said.message, self.value.kind, self.key, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +75,18 @@ class Objects:
     """All objects that could be read. `unreadable` names those that have problems of their own.
 
     A rule across objects says nothing about a name in `unreadable`: its problem has been told already.
+    `namespaces`: labels by name; of one that is not there only the name is known.
     """
 
     providers: Mapping[Key, Found[LLMProvider]]
     gateways: Mapping[Key, Found[LLMGateway]]
     secrets: Mapping[Key, Found[Secret]]
     unreadable: frozenset[tuple[str, Key]] = frozenset()
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def is_unreadable(self, kind: str, key: Key) -> bool:
         return (kind, key) in self.unreadable
+
+    def labels_of_namespace(self, name: str) -> Mapping[str, str]:
+        # The API server puts this label on every namespace.
+        return {**self.namespaces.get(name, {}), "kubernetes.io/metadata.name": name}

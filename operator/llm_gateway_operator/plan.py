@@ -10,6 +10,7 @@ from pathlib import Path
 from llm_gateway_config.dump import dump
 from llm_gateway_config.load import load_text
 from llm_gateway_config.problems import Problem, Refused, did_you_mean, in_order
+from llm_gateway_operator.api.gateway import LLMGateway
 from llm_gateway_operator.credentials import references
 from llm_gateway_operator.folder import Folder, read_folder
 from llm_gateway_operator.objects import Key, Objects
@@ -23,10 +24,11 @@ class Plan:
     """`text` is the document as YAML, to be served only when `problems` is empty.
 
     `warnings`: what is not served although nothing is wrong with the rest; `notes`: what was ignored.
-    `translated` is None when no gateway could be chosen.
+    `resource` and `translated` are None when no gateway could be chosen.
     """
 
     gateway: Key | None
+    resource: LLMGateway | None
     translated: Translated | None
     text: str
     problems: tuple[Problem, ...]
@@ -52,6 +54,7 @@ def plan_gateway(folder: Folder, key: Key, env: Mapping[str, str], listen: Liste
     text = dump(translated.document)
     return Plan(
         gateway=key,
+        resource=folder.objects.gateways[key].value,
         translated=translated,
         text=text,
         # Last, and only for what is sound so far: the resources say it better than the document made of them.
@@ -105,4 +108,4 @@ def _secrets(objects: Objects, key: Key, env: Mapping[str, str]) -> LocalSecrets
 
 
 def _refusal(folder: Folder, problems: list[Problem]) -> Plan:
-    return Plan(None, None, "", in_order([*folder.problems, *problems]), (), folder.notes)
+    return Plan(None, None, None, "", in_order([*folder.problems, *problems]), (), folder.notes)

@@ -14,24 +14,32 @@ from typing import Protocol
 from llm_gateway_config.secret import Secret, credential_fault
 from llm_gateway_operator.api import secret as api
 from llm_gateway_operator.api.common import SecretRef
+from llm_gateway_operator.api.conditions import Reason
 from llm_gateway_operator.objects import Found, Key
+
+ALLOWED_HOSTS = "llmgateway.dev/allowed-hosts"
 
 _NOT_IN_A_VARIABLE = re.compile(r"[^A-Z0-9_]")
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value that was found. `origin` says where, for people: `environment variable OPENAI_API_KEY`."""
+    """A value that was found. `origin` says where, for people: `environment variable OPENAI_API_KEY`.
+
+    `hosts`: where it may be sent, in lower case; None: anywhere.
+    """
 
     secret: Secret
     origin: str
+    hosts: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Not found. `reason` is a sentence that names the Secret, the key and where it was looked for."""
+    """No value. `message` is a sentence that names the Secret, the key and where it was looked for."""
 
-    reason: str
+    message: str
+    reason: Reason
 
 
 class SecretSource(Protocol):
@@ -60,19 +68,22 @@ class LocalSecrets:
         if found is not None:
             if not found.value.serves_providers():
                 return Missing(
-                    f"Secret {namespace}/{ref.name} has the type {found.value.type}, which is no provider's"
+                    f"Secret {namespace}/{ref.name} has the type {found.value.type}, which is no provider's",
+                    Reason.REF_NOT_PERMITTED,
                 )
             try:
                 text = found.value.value(ref.key)
             except ValueError as error:
-                return Missing(f"{what} ({found.source.place}): {error}")
+                return Missing(f"{what} ({found.source.place}): {error}", Reason.CREDENTIAL_MISSING)
         if text is not None and found is not None:
-            return _checked(what, text, f"Secret {ref.name} at {found.source.place}")
+            hosts = allowed_hosts(found.value.metadata.annotations)
+            return checked(what, text, f"Secret {ref.name} at {found.source.place}", hosts)
         variable = self.variable(ref)
         if self._env.get(variable):
-            return _checked(f"{what}, environment variable {variable}", self._env[variable], f"${variable}")
+            return checked(f"{what}, environment variable {variable}", self._env[variable], f"${variable}")
         return Missing(
-            f"{_absence(namespace, ref, found)}, and the environment variable {variable} is not set"
+            f"{_absence(namespace, ref, found)}, and the environment variable {variable} is not set",
+            Reason.SECRET_NOT_FOUND if found is None else Reason.SECRET_KEY_NOT_FOUND,
         )
 
     def variable(self, ref: SecretRef) -> str:
@@ -88,10 +99,21 @@ def _absence(namespace: str, ref: SecretRef, found: Found[api.Secret] | None) ->
     return f"Secret {namespace}/{ref.name} at {found.source.place} has no key {ref.key} (its keys: {keys})"
 
 
-def _checked(what: str, text: str, origin: str) -> Value | Missing:
+def allowed_hosts(annotations: Mapping[str, str]) -> frozenset[str] | None:
+    """The hosts that a Secret's annotation names, separated by commas; None without it: any host."""
+    text = annotations.get(ALLOWED_HOSTS)
+    return (
+        None if text is None else frozenset(host.strip().lower() for host in text.split(",") if host.strip())
+    )
+
+
+def checked(what: str, text: str, origin: str, hosts: frozenset[str] | None = None) -> Value | Missing:
+    """The value in `text`, if it can be sent as a header. `what` names it in the message."""
     value = text.removesuffix("\n").removesuffix("\r")
     fault = credential_fault(value)
-    return Missing(f"{what}: {fault}") if fault else Value(Secret(value), origin)
+    if fault:
+        return Missing(f"{what}: {fault}", Reason.CREDENTIAL_MISSING)
+    return Value(Secret(value), origin, hosts)
 
 
 def _upper(name: str) -> str:

@@ -7,51 +7,65 @@ that a custom resource says can read the environment of the gateway's process.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
 from llm_gateway_config.document import CONTRACT, Server
-from llm_gateway_config.problems import Problem, in_order
+from llm_gateway_config.problems import in_order
 from llm_gateway_config.secret import Secret
 from llm_gateway_config.substitute import escape
+from llm_gateway_config.units import format_duration
+from llm_gateway_operator.api.conditions import Reason
 from llm_gateway_operator.api.gateway import LLMGateway, RoutedModel, Target
 from llm_gateway_operator.api.provider import LLMProvider, Mock, Model, Price
 from llm_gateway_operator.credentials import API_KEY, Credentials, resolve
-from llm_gateway_operator.objects import Found, Key, Objects
+from llm_gateway_operator.drain import drain_timeout
+from llm_gateway_operator.objects import Finding, Found, Key, Objects
 from llm_gateway_operator.secrets import SecretSource
 from llm_gateway_operator.selection import Selection, select
-from llm_gateway_operator.targets import check_targets
+from llm_gateway_operator.targets import answerable, check_targets
 
 Data = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where the gateway's process listens; None: what the LLMGateway says, then the gateway's default."""
+    """Where the gateway's process listens; None: what the LLMGateway says, then the gateway's default.
+
+    `drain_floor`: seconds that it drains at least where the LLMGateway is silent, by the rule of `drain`.
+    """
 
     host: str | None = None
     port: int | None = None
     metrics_port: int | None = None
+    drain_floor: float | None = None
+
+
+def in_pod(drain_floor: float = 0.0) -> Listen:
+    """For a pod. `drain_floor`: seconds that its Deployment was last rendered with; 0 where there is none."""
+    return Listen(host="0.0.0.0", drain_floor=drain_floor)
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """`document` is to be served only when `problems` is empty.
+    """`document` holds only what can be served: what `problems`, `left_out` and `warnings` are about is not in it.
 
-    `credentials`: path relative to the document -> value. `left_out`: provider -> why it is not in the
-    document, which is no reason to refuse the rest; `warnings`: what else is not served. `origins`: provider
-    -> where its API key is from.
+    A folder with `problems` is refused whole all the same: its author is at the keyboard. In a cluster the rest is
+    served and they become conditions. `left_out`: provider -> why it is not in the document; `warnings`: what is
+    not served in consequence. `credentials`: path relative to the document -> value. `origins`: provider -> where
+    its API key is from. `selection`: the providers asked for, those left out among them.
     """
 
     document: Mapping[str, Any]
     credentials: Mapping[str, Secret]
-    problems: tuple[Problem, ...]
-    left_out: Mapping[str, Problem]
-    warnings: tuple[Problem, ...]
+    problems: tuple[Finding, ...]
+    left_out: Mapping[str, Finding]
+    warnings: tuple[Finding, ...]
     origins: Mapping[str, str]
+    selection: Selection
 
 
 def translate(objects: Objects, key: Key, secrets: SecretSource, listen: Listen) -> Translated:
@@ -59,15 +73,15 @@ def translate(objects: Objects, key: Key, secrets: SecretSource, listen: Listen)
     gateway = objects.gateways[key]
     selection = select(objects, gateway)
     resolved = {name: resolve(found, secrets) for name, found in selection.providers.items()}
-    left_out = {name: answer for name, answer in resolved.items() if isinstance(answer, Problem)}
+    left_out = {name: answer for name, answer in resolved.items() if isinstance(answer, Finding)}
     usable = {name: answer for name, answer in resolved.items() if isinstance(answer, Credentials)}
 
     document: Data = {"contract": CONTRACT}
-    document["server"] = _server(gateway.value, listen)
+    document["server"] = _server(gateway.value, listen, selection)
     document["providers"] = {
         name: _provider(selection.providers[name].value, credentials) for name, credentials in usable.items()
     }
-    document["routing"] = _routing(gateway.value, left_out)
+    document["routing"] = _routing(gateway.value, selection, usable)
     document = {name: part for name, part in _escaped(document).items() if part != {}}
     return Translated(
         document={"contract": CONTRACT, "revision": _revision(document), **document},
@@ -81,29 +95,43 @@ def translate(objects: Objects, key: Key, secrets: SecretSource, listen: Listen)
             ]
         ),
         left_out=left_out,
-        warnings=(*_nothing_selected(objects, gateway, selection), *_without_targets(gateway, left_out)),
+        warnings=(
+            *_nothing_selected(objects, gateway, selection),
+            *_without_targets(gateway, selection, usable),
+        ),
         origins={
             name: answer.origins[API_KEY] for name, answer in usable.items() if API_KEY in answer.origins
         },
+        selection=selection,
     )
 
 
-def _server(gateway: LLMGateway, listen: Listen) -> Data:
+def _server(gateway: LLMGateway, listen: Listen, selection: Selection) -> Data:
     spec = gateway.spec
-    port = listen.port or next((listener.port for listener in spec.listeners), None)
-    drain = _plain(spec).get("drain_timeout")
+    metrics_port = _metrics_port(listen)
+    port = listen.port or next((each.port for each in spec.listeners if each.port != metrics_port), None)
+    drain = spec.drain_timeout
+    if drain is None and listen.drain_floor is not None:
+        drain = drain_timeout((found.value for found in selection.providers.values()), listen.drain_floor)
     return _present(
-        host=listen.host, port=port, metrics_port=listen.metrics_port, graceful_shutdown_timeout=drain
+        host=listen.host,
+        port=port,
+        metrics_port=listen.metrics_port,
+        graceful_shutdown_timeout=None if drain is None else format_duration(drain),
     )
 
 
-def _same_port(gateway: Found[LLMGateway], listen: Listen) -> Iterator[Problem]:
-    metrics_port = listen.metrics_port or Server().metrics_port
+def _same_port(gateway: Found[LLMGateway], listen: Listen) -> Iterator[Finding]:
+    metrics_port = _metrics_port(listen)
     for index, listener in enumerate(gateway.value.spec.listeners):
         if listen.port is None and listener.port == metrics_port:
             yield gateway.problem(
                 ("spec", "listeners", index, "port"), f"must not be the port of the metrics, {metrics_port}"
             )
+
+
+def _metrics_port(listen: Listen) -> int:
+    return listen.metrics_port or Server().metrics_port
 
 
 def _provider(provider: LLMProvider, credentials: Credentials) -> Data:
@@ -122,6 +150,7 @@ def _provider(provider: LLMProvider, credentials: Credentials) -> Data:
         models=[_model(model) for model in _by_name(spec.models)],
         timeouts=_plain(spec.timeouts) if spec.timeouts else None,
         headers={name: headers[name] for name in sorted(headers)},
+        proxy=_plain(spec.proxy) if spec.proxy else None,
         mock=_mock(spec.mock) if spec.mock else None,
     )
 
@@ -149,38 +178,45 @@ def _mock(mock: Mock) -> Data:
     return options
 
 
-def _routing(gateway: LLMGateway, left_out: Mapping[str, Problem]) -> Data:
+def _routing(gateway: LLMGateway, selection: Selection, usable: Collection[str]) -> Data:
     routing = gateway.spec.routing
     if routing is None:
         return {}
-    targets = {model.name: _targets(model, left_out) for model in _by_name(routing.models)}
+    targets = {model.name: _targets(model, selection, usable) for model in _by_name(routing.models)}
     models = {
         name: {"targets": [_plain(target) for target in kept]} for name, kept in targets.items() if kept
     }
     return _present(strategy=routing.strategy.name.lower() if routing.strategy else None, models=models)
 
 
-def _targets(model: RoutedModel, left_out: Mapping[str, Problem]) -> list[Target]:
+def _targets(model: RoutedModel, selection: Selection, usable: Collection[str]) -> list[Target]:
     # Lists of resources are maps: their order means nothing, so the document's is that of trying, then of
     # names.
-    ordered = sorted(model.targets, key=lambda target: (target.priority or 0, target.provider, target.model))
-    return [target for target in ordered if target.provider not in left_out]
+    kept = answerable(model, selection.providers, usable)
+    return sorted(kept, key=lambda target: (target.priority or 0, target.provider, target.model))
 
 
 def _nothing_selected(
     objects: Objects, gateway: Found[LLMGateway], selection: Selection
-) -> Iterator[Problem]:
+) -> Iterator[Finding]:
     if not selection.providers and not selection.problems and not objects.unreadable:
-        yield gateway.problem(("spec", "providers"), "selects no LLMProvider: no model is served")
+        yield gateway.problem(
+            ("spec", "providers"), "selects no LLMProvider: no model is served", Reason.NO_MODELS
+        )
 
 
-def _without_targets(gateway: Found[LLMGateway], left_out: Mapping[str, Problem]) -> Iterator[Problem]:
+def _without_targets(
+    gateway: Found[LLMGateway], selection: Selection, usable: Collection[str]
+) -> Iterator[Finding]:
+    """Models whose targets are sound, but whose providers are all left out."""
     routing = gateway.value.spec.routing
     for index, model in enumerate(routing.models if routing else ()):
-        if not _targets(model, left_out):
+        sound = answerable(model, selection.providers, selection.providers)
+        if sound and not answerable(model, selection.providers, usable):
             yield gateway.problem(
                 ("spec", "routing", "models", index),
                 f"{model.name} is not served: all its providers are left out",
+                Reason.NO_MODELS,
             )
 
 

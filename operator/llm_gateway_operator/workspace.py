@@ -19,6 +19,7 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.document = folder / DOCUMENT
+        self._there: set[str] = set()
         self._named: frozenset[str] = frozenset()
         self._named_before: frozenset[str] = frozenset()
 
@@ -30,20 +31,19 @@ class Workspace:
         for name, secret in sorted(credentials.items()):
             path = self.folder / name
             if not path.exists():
+                self._there.add(name)
                 _write_whole(path, secret.reveal())
         _write_whole(self.document, document)
         self._named_before, self._named = self._named, frozenset(credentials)
         self._sweep()
 
     def _sweep(self) -> None:
-        keep = self._named | self._named_before
-        for path in self.folder.glob("credentials/*"):
-            if path.relative_to(self.folder).as_posix() not in keep:
-                path.unlink(missing_ok=True)
+        for name in self._there - self._named - self._named_before:
+            (self.folder / name).unlink(missing_ok=True)
+        self._there &= self._named | self._named_before
 
 
 def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

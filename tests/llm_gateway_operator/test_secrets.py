@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from llm_gateway_operator.api.common import SecretRef
+from llm_gateway_operator.api.conditions import Reason
 from llm_gateway_operator.api.secret import Secret
 from llm_gateway_operator.objects import Found, Key, Source
 from llm_gateway_operator.secrets import LocalSecrets, Missing, Value
@@ -107,47 +108,62 @@ def test_found(
     assert (answer.secret.reveal(), answer.origin) == expected
 
 
-MISSING: dict[str, tuple[Mapping[Key, Found[Secret]], Mapping[str, str], str]] = {
+MISSING: dict[str, tuple[Mapping[Key, Found[Secret]], Mapping[str, str], str, Reason]] = {
     "nowhere": (
         {},
         {},
         "no Secret llm/llm-gateway-secrets (key openai-api-key) in the folder, "
         "and the environment variable OPENAI_API_KEY is not set",
+        Reason.SECRET_NOT_FOUND,
     ),
     "an empty variable": (
         {},
         {"OPENAI_API_KEY": ""},
         "no Secret llm/llm-gateway-secrets (key openai-api-key) in the folder, "
         "and the environment variable OPENAI_API_KEY is not set",
+        Reason.SECRET_NOT_FOUND,
     ),
     "an empty value": (
         secret(stringData={REF.key: ""}),
         {},
         "Secret llm/llm-gateway-secrets, key openai-api-key: must not be empty",
+        Reason.CREDENTIAL_MISSING,
     ),
     "a value with a line break inside": (
         {},
         {"OPENAI_API_KEY": "sk-1\r\nX-Evil: 1"},
         "Secret llm/llm-gateway-secrets, key openai-api-key, environment variable OPENAI_API_KEY: "
         "must be printable ASCII without line breaks or outer spaces, to be sent as a header",
+        Reason.CREDENTIAL_MISSING,
     ),
     "not base64": (
         secret(data={REF.key: "sk-1"}),
         {"OPENAI_API_KEY": "sk-1"},
         "Secret llm/llm-gateway-secrets, key openai-api-key (s.yaml:3): "
         "is not base64 of UTF-8 text (plain text goes under stringData)",
+        Reason.CREDENTIAL_MISSING,
+    ),
+    "another key": (
+        secret(stringData={"other": "sk-1"}),
+        {},
+        "Secret llm/llm-gateway-secrets at s.yaml:3 has no key openai-api-key (its keys: other), "
+        "and the environment variable OPENAI_API_KEY is not set",
+        Reason.SECRET_KEY_NOT_FOUND,
     ),
     "a Secret of Kubernetes' own": (
         secret(type="kubernetes.io/service-account-token", stringData={REF.key: "token"}),
         {},
         "Secret llm/llm-gateway-secrets has the type kubernetes.io/service-account-token, which is no provider's",
+        Reason.REF_NOT_PERMITTED,
     ),
 }
 
 
-@pytest.mark.parametrize(("folder", "env", "reason"), MISSING.values(), ids=MISSING)
-def test_missing(folder: Mapping[Key, Found[Secret]], env: Mapping[str, str], reason: str) -> None:
-    assert LocalSecrets(folder, env, [REF]).find("llm", REF) == Missing(reason)
+@pytest.mark.parametrize(("folder", "env", "message", "reason"), MISSING.values(), ids=MISSING)
+def test_missing(
+    folder: Mapping[Key, Found[Secret]], env: Mapping[str, str], message: str, reason: Reason
+) -> None:
+    assert LocalSecrets(folder, env, [REF]).find("llm", REF) == Missing(message, reason)
 
 
 def test_a_secret_of_another_namespace_does_not_count() -> None:

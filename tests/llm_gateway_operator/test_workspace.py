@@ -21,20 +21,19 @@ def listed(folder: Path) -> list[str]:
 def test_only_the_owner_may_read(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        Workspace(tmp_path).write("contract: 1\n", {"credentials/a.b.c.12345678": Secret("sk-1")})
+        Workspace(tmp_path).write("contract: 1\n", {"a.b.c.12345678": Secret("sk-1")})
     finally:
         os.umask(before)
-    assert (tmp_path / "credentials/a.b.c.12345678").read_text() == "sk-1"
+    assert (tmp_path / "a.b.c.12345678").read_text() == "sk-1"
     assert mode(tmp_path / "gateway.yaml") == 0o600
-    assert mode(tmp_path / "credentials/a.b.c.12345678") == 0o600
-    assert mode(tmp_path / "credentials") == 0o700
+    assert mode(tmp_path / "a.b.c.12345678") == 0o600
 
 
 def test_credentials_of_the_last_two_documents_stay(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     for name in ("one", "two", "three"):
-        workspace.write(f"revision: {name}\n", {f"credentials/{name}": Secret(name)})
-    assert listed(tmp_path) == ["credentials/three", "credentials/two", "gateway.yaml"]
+        workspace.write(f"revision: {name}\n", {name: Secret(name)})
+    assert listed(tmp_path) == ["gateway.yaml", "three", "two"]
     assert workspace.document.read_text() == "revision: three\n"
 
 
@@ -50,7 +49,5 @@ def test_the_document_is_replaced_after_its_credentials_are_there(
         real(source, target)
 
     monkeypatch.setattr(os, "replace", record)
-    Workspace(tmp_path).write(
-        "contract: 1\n", {"credentials/b": Secret("sk-1"), "credentials/a": Secret("sk-2")}
-    )
+    Workspace(tmp_path).write("contract: 1\n", {"b": Secret("sk-1"), "a": Secret("sk-2")})
     assert replaced == ["a", "b", "gateway.yaml"]

@@ -1,21 +1,16 @@
 """What both kinds share: the base of every part, metadata, references to Secrets."""
 
-import re
-from typing import Annotated, Any
+from typing import Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-from llm_gateway_config.fields import LARGEST_COUNT
 from llm_gateway_config.frozen import FrozenMap
-from llm_gateway_config.problems import expected, rule
+from llm_gateway_operator.api.scalars import NO_STRINGS, ObjectName, SecretKey
 
 GROUP = "llmgateway.dev"
-API_VERSION = f"{GROUP}/v1alpha1"
-
-# RFC 1123 subdomain; 63 characters and not 253, because names also become label values and ids of providers.
-_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
-_SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
 
 # Set by the API server or by kubectl, so they stand in exported objects; they say nothing about what the
 # user wants.
@@ -36,39 +31,19 @@ _SERVER_METADATA = frozenset(
 )
 
 
-def _object_name(value: str) -> str:
-    if not _OBJECT_NAME.fullmatch(value):
-        raise expected("a name of at most 63 lower-case letters, digits, - and .")
-    return value
-
-
-def _secret_key(value: str) -> str:
-    if not _SECRET_KEY.fullmatch(value):
-        raise expected("a key of a Secret: letters, digits, - _ and .")
-    return value
-
-
-def _some(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    # Not `min_length`, which would also speak up when the only entry is there but wrong.
-    if not value:
-        raise rule("must hold at least one entry")
-    return value
-
-
-AtLeastOne = AfterValidator(_some)
-ObjectName = Annotated[str, AfterValidator(_object_name)]
-SecretKey = Annotated[str, AfterValidator(_secret_key)]
-# Strict, because the API server takes neither `true` nor "3" for a number.
-Count = Annotated[int, Field(strict=True, ge=0, le=LARGEST_COUNT)]
-NO_STRINGS: FrozenMap[str] = FrozenMap()
-
-
 class Part(BaseModel):
-    """A piece of a custom resource: frozen, camelCase outside, unknown fields refused."""
+    """A piece of a custom resource: frozen, camelCase outside, unknown fields refused.
+
+    `map_keys`: the fields that tell apart the entries of a list of it; a list of parts without keys is replaced whole.
+    `atomic`: field managers own it whole, never a field of it.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True
     )
+
+    map_keys: ClassVar[tuple[str, ...]] = ()
+    atomic: ClassVar[bool] = False
 
     @model_validator(mode="before")
     @classmethod
@@ -100,5 +75,9 @@ class Metadata(Part):
 class SecretRef(Part):
     """One key of a Secret of the object's own namespace; there is no reference across namespaces."""
 
+    atomic = True
+
     name: ObjectName
+    """Name of a Secret of this object's namespace."""
     key: SecretKey
+    """The key in the Secret whose value is meant."""

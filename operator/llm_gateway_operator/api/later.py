@@ -14,33 +14,25 @@ NOT_SUPPORTED = "not supported by this version"
 # `*` stands for every entry of a list.
 FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "LLMProvider": (
-        ("spec", "allowedGateways"),
         ("spec", "azure"),
         ("spec", "backendRef"),
         ("spec", "bedrock"),
         ("spec", "discovery"),
         ("spec", "limits"),
         ("spec", "models", "*", "contextWindow"),
-        ("spec", "proxy"),
         ("spec", "tls"),
         ("spec", "vertex"),
     ),
     "LLMGateway": (
         ("spec", "auth"),
-        ("spec", "autoscaling"),
         ("spec", "cache"),
         ("spec", "httpRoute"),
         ("spec", "ingress"),
         ("spec", "limits"),
         ("spec", "listeners", "*", "tls"),
-        ("spec", "podTemplate"),
-        ("spec", "providers", "refs", "*", "from"),
         ("spec", "redis"),
-        ("spec", "replicas"),
         ("spec", "routing", "models", "*", "strategy"),
-        ("spec", "service"),
         ("spec", "serviceMonitor"),
-        ("spec", "suspend"),
     ),
 }
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from llm_gateway_config.frozen import FrozenMap
-from llm_gateway_operator.api.common import NO_STRINGS, Metadata, Part
+from llm_gateway_operator.api.common import Metadata, Part
+from llm_gateway_operator.api.scalars import NO_STRINGS
 
 # api.md, rule 5: whoever may edit a provider could send these to a host of theirs.
 _NOT_FOR_PROVIDERS = ("kubernetes.io/", "helm.sh/")
