@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from llm_gateway_config import load_text
 from llm_gateway_operator.cli import main
@@ -16,8 +17,56 @@ def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
-def test_render_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+def test_render_prints_the_objects(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", str(QUICKSTART), "--gateway-image=own:2", "--operator-namespace=ops"]) == 0
+    out, err = capsys.readouterr()
+    objects = {each["kind"]: each for each in yaml.safe_load_all(out)}
+    assert list(objects) == [
+        "ServiceAccount",
+        "Secret",
+        "ConfigMap",
+        "Service",
+        "Deployment",
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+    ]
+    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert (container["name"], container["image"]) == ("gateway", "own:2")
+    assert "kubernetes.io/metadata.name: ops" in out
+    assert err.startswith("warning: ")
+
+
+def test_render_asks_for_what_the_server_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", str(QUICKSTART), "--kubernetes-version=1.26"]) == 0
+    assert "matchLabelKeys" not in capsys.readouterr().out
     assert main(["render", str(QUICKSTART)]) == 0
+    assert "matchLabelKeys" in capsys.readouterr().out
+
+
+def test_render_config_prints_the_document_of_the_config_map(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", str(QUICKSTART), "--config"]) == 0
+    document = capsys.readouterr().out
+    assert main(["render", str(QUICKSTART)]) == 0
+    objects = {each["kind"]: each for each in yaml.safe_load_all(capsys.readouterr().out)}
+    assert objects["ConfigMap"]["data"] == {"gateway.yaml": document}
+
+
+def test_render_refuses_what_no_object_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    models = "\n".join(f"    - name: {'x' * 250}{number}" for number in range(500))
+    provider = "kind: LLMProvider\nmetadata: {name: mock%d}\nspec:\n  type: Mock\n  models:\n%s\n"
+    head = "apiVersion: llmgateway.dev/v1alpha1\n"
+    texts = [head + "kind: LLMGateway\nmetadata: {name: one}\nspec: {}\n"]
+    texts += [head + provider % (number, models) for number in range(9)]
+    (tmp_path / "in.yaml").write_text("---\n".join(texts))
+    assert main(["render", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("LLMGateway default/one: gateway.yaml is ")
+    assert "and ConfigMap one-config holds at most 1048576" in err
+
+
+def test_render_config_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", str(QUICKSTART), "--config"]) == 0
     out, err = capsys.readouterr()
     config = load_text(out, source="out", env={}, strict=True).config
     assert list(config.providers) == ["mock"]
@@ -32,7 +81,9 @@ def test_render_names_files_and_shows_no_key(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     assert main(["render", str(QUICKSTART)]) == 0
     out, err = capsys.readouterr()
-    assert "file: credentials/llm-gateway.llm-gateway-secrets.openai-api-key." in out
+    assert "file: llm-gateway.llm-gateway-secrets.openai-api-key." in out
+    [secret] = [each for each in yaml.safe_load_all(out) if each["kind"] == "Secret"]
+    assert [*secret["data"].values()] == ["***"]
     assert "sk-secret" not in out + err
 
 
@@ -93,7 +144,8 @@ def test_local_prints_the_problems_of_its_first_reading(
 WRONG_USAGE = {
     "no command": ([], {}),
     "no folder": (["validate"], {}),
-    "an unknown option": (["render", ".", "--config"], {}),
+    "an unknown option": (["render", ".", "--values"], {}),
+    "a version that is none": (["render", ".", "--kubernetes-version", "new"], {}),
     "a port that is none": (["local", ".", "--port", "80800"], {}),
     "a port in the environment that is none": (["local", "."], {"PORT": "http"}),
 }
