@@ -200,7 +200,7 @@ def test_a_secret_that_arrives_brings_its_provider(local: Local) -> None:
     wait_for("the provider", lambda: "openai" in local.config()["config"]["providers"])
     wait_for("the word about it", lambda: "key       openai: from Secret llm-gateway-secrets" in local.out)
     assert "sk-not-to-be-seen" not in local.out + local.err + json.dumps(local.config())
-    (credential,) = (local.workspace() / "credentials").iterdir()
+    (credential,) = local.workspace().glob("llm-gateway.*")
     assert credential.read_text() == "sk-not-to-be-seen"
     assert stat.S_IMODE(credential.stat().st_mode) == 0o600
     assert stat.S_IMODE(local.workspace().stat().st_mode) == 0o700
