@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
+from llm_gateway_config.files import is_special
 from llm_gateway_config.problems import Path
 from llm_gateway_config.secret import Credential, credential_fault, file_of
 
@@ -102,6 +103,8 @@ def _read(name: str, base: FilePath, variables: tuple[str, ...]) -> tuple[Creden
     # Whoever wrote {file: ${API_KEY}} gave the key itself for a name: it is not shown.
     shown = f"the file that {' and '.join(variables)} names" if variables else f"the file {name}"
     try:
+        if is_special(base / name):
+            return Credential(None, name), f"the file {name} is no regular file"
         with (base / name).open("rb") as file:
             raw = file.read(LARGEST_FILE + 1)
         text = raw.decode()

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from llm_gateway_config import checks, credentials
 from llm_gateway_config.document import GatewayConfig, RoutedModel
+from llm_gateway_config.files import is_special
 from llm_gateway_config.frozen import FrozenMap
 from llm_gateway_config.problems import (
     Path,
@@ -65,6 +66,8 @@ def load_file(path: FilePath | str, env: Mapping[str, str], strict: bool = False
     path = FilePath(path)
     source = str(path)
     try:
+        if is_special(path):
+            raise Refused([Problem(source, None, "", "is no regular file")])
         with path.open("rb") as file:
             raw = file.read(LARGEST_TEXT + 1)
     except OSError as error:

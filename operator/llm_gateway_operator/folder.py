@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from llm_gateway_config.files import is_special
 from llm_gateway_config.problems import Problem, Refused, did_you_mean, in_order, path_text, sentences
-from llm_gateway_config.yaml12 import YamlDocument, ambiguous, decode, scan
+from llm_gateway_config.yaml12 import LARGEST_TEXT, YamlDocument, ambiguous, decode, scan
 from llm_gateway_operator.api.common import API_VERSION, GROUP, Part
 from llm_gateway_operator.api.gateway import LLMGateway
 from llm_gateway_operator.api.later import NOT_SUPPORTED, unsupported
@@ -63,6 +64,14 @@ def read_folder(target: Path) -> Folder:
 
 def _read_file(path: Path, reader: _Reader) -> None:
     try:
+        if is_special(path):
+            reader.problems.append(Problem(str(path), None, "", "is no regular file"))
+            return
+        if path.stat().st_size > LARGEST_TEXT:
+            reader.problems.append(
+                Problem(str(path), None, "", f"is larger than {LARGEST_TEXT // 1024**2} MiB")
+            )
+            return
         text = decode(path.read_bytes(), source=str(path))
         if not text.strip():
             reader.problems.append(

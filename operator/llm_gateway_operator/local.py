@@ -12,7 +12,6 @@ import errno
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,12 +25,13 @@ from llm_gateway_operator.child import Child
 from llm_gateway_operator.plan import Plan, make_plan
 from llm_gateway_operator.translate import Listen
 from llm_gateway_operator.watch import Signature, changes, signature
-from llm_gateway_operator.workspace import Workspace
+from llm_gateway_operator.workspace import Workspace, private_folder, remove_abandoned
 
 HOST = "127.0.0.1"
 
 _READY_WITHIN = 15.0
 _REFUSED = "the edit is refused, the gateway goes on with what it has:"
+_BY_SIGNAL = 128  # a shell's way to report the signal that ended a process: 128 and its number
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
@@ -77,7 +77,13 @@ async def _run(options: Options) -> int:
     if plan.problems or taken:
         _tell(sys.stderr, [taken] if taken else [])
         return 1
-    with tempfile.TemporaryDirectory(prefix="llm-gateway-") as folder:
+    remove_abandoned()
+    try:
+        private = private_folder()
+    except OSError as error:
+        _tell(sys.stderr, [f"no temporary folder to work in ({error.strerror or error}): set TMPDIR to one"])
+        return 1
+    with private as folder:
         edits = _Edits(options, plan, ports, Workspace(Path(folder)))
         edits.write(plan)
         child = await Child.start(edits.workspace.document, options.env)
@@ -93,6 +99,8 @@ async def _run(options: Options) -> int:
                 child.kill()  # nothing to end, unless an error of this process brought us here
                 for task in serving:
                     task.cancel()
+    if code > _BY_SIGNAL and not stop.signals:
+        _tell(sys.stderr, [f"the gateway was killed by signal {code - _BY_SIGNAL} (out of memory?)"])
     return _INTERRUPTED if stop.signals > 1 else code
 
 

@@ -4,13 +4,41 @@ Every file appears whole (written beside, then renamed), and credentials before 
 Credential files are content-addressed, so a document can only ever meet the values it was rendered with.
 """
 
+import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from llm_gateway_config.secret import Secret
 
 DOCUMENT = "gateway.yaml"
+PREFIX = "llm-gateway-"
+
+
+def private_folder() -> tempfile.TemporaryDirectory[str]:
+    """A new folder of mode 0700 with this process's number in its name. Raises OSError where none can be made."""
+    return tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
+
+
+def remove_abandoned() -> None:
+    """Remove our folders whose process was killed: they hold credentials."""
+    with contextlib.suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+            owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not _lives(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 class Workspace:

@@ -1,6 +1,7 @@
 """From text to what is served: the rules of leaving out, of strictness, of revisions."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +308,14 @@ def test_256_providers_of_16_models_are_one_document() -> None:
     )
     loaded = load(f"providers:\n{providers}\n", {"K": KEY}, strict=True)
     assert sum(len(provider.models) for provider in loaded.config.providers.values()) == 4096
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    """To open a FIFO waits for its writer."""
+    os.mkfifo(tmp_path / "gateway.yaml")
+    with pytest.raises(Refused, match="is no regular file"):
+        load_file(tmp_path / "gateway.yaml", {})
+    os.mkfifo(tmp_path / "key")
+    text = "providers: {p: {type: openai, api_key: {file: key}, models: [m]}}"
+    loaded = load_text(text, source="gateway.yaml", env={}, base=tmp_path)
+    assert loaded.left_out["p"] == "the file key is no regular file"

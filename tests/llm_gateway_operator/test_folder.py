@@ -1,5 +1,6 @@
 """What a folder of YAML is read as, and what is said when it cannot be read."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -173,3 +174,21 @@ def test_no_message_shows_a_value_of_a_secret(tmp_path: Path) -> None:
     assert [problem.path for problem in plan.problems] == ["stringData.a", "stringData.b", "stringData.c"]
     told = "\n".join(map(str, plan.problems))
     assert not any(value in told for value in ("0777123", "987654", "hunter2"))
+
+
+def test_what_is_no_regular_file_is_a_problem_and_is_not_opened(tmp_path: Path) -> None:
+    """To open a FIFO waits for its writer, and a device never ends."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    assert [str(problem) for problem in read_folder(tmp_path).problems] == [
+        f"{tmp_path}/pipe.yaml: is no regular file",
+        f"{tmp_path}/zero.yaml: is no regular file",
+    ]
+
+
+def test_a_file_that_is_too_large_is_a_problem_and_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "large.yaml").open("wb") as file:
+        file.truncate(11 * 1024**2)
+    assert [str(problem) for problem in read_folder(tmp_path).problems] == [
+        f"{tmp_path}/large.yaml: is larger than 10 MiB"
+    ]

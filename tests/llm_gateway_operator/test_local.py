@@ -1,5 +1,6 @@
 """`local` with a real gateway as its child: start, edits, refusals, signals."""
 
+import errno
 import http.client
 import json
 import os
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from llm_gateway_operator.cli import main
 from llm_gateway_testing.gateway import wait_for
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
@@ -239,6 +241,34 @@ def test_the_gateway_does_not_outlive_a_parent_that_was_killed(local: Local) -> 
     child = local.child()
     os.kill(local.pid, signal.SIGKILL)
     wait_for("the end of the gateway", lambda: not is_alive(child))
+
+
+def test_a_gateway_that_is_killed_is_told_of_in_one_line(local: Local) -> None:
+    local.start().until_announced()
+    os.kill(local.child(), signal.SIGKILL)
+    assert local.exit_code() == 128 + signal.SIGKILL
+    assert local.err.splitlines()[-1] == "the gateway was killed by signal 9 (out of memory?)"
+
+
+def test_no_folder_to_work_in_is_one_line(
+    local: Local, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nowhere() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("llm_gateway_operator.local.private_folder", nowhere)
+    arguments = [
+        "local",
+        str(local.folder),
+        "--port",
+        str(local.port),
+        "--metrics-port",
+        str(local.metrics_port),
+    ]
+    assert main(arguments) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "no temporary folder to work in (No usable temporary directory found in ['/tmp']): set TMPDIR to one"
+    )
 
 
 @pytest.mark.parametrize("which", ["PORT", "METRICS_PORT"])

@@ -2,12 +2,13 @@
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from llm_gateway_config import Secret
-from llm_gateway_operator.workspace import Workspace
+from llm_gateway_operator.workspace import Workspace, private_folder, remove_abandoned
 
 
 def mode(path: Path) -> int:
@@ -51,3 +52,18 @@ def test_the_document_is_replaced_after_its_credentials_are_there(
     monkeypatch.setattr(os, "replace", record)
     Workspace(tmp_path).write("contract: 1\n", {"b": Secret("sk-1"), "a": Secret("sk-2")})
     assert replaced == ["a", "b", "gateway.yaml"]
+
+
+def test_folders_of_killed_owners_are_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    abandoned, other = tmp_path / f"llm-gateway-{gone.pid}-abc", tmp_path / "llm-gateway-notes"
+    abandoned.mkdir()
+    (abandoned / "key").write_text("sk-secret")
+    other.mkdir()
+    with private_folder() as ours:
+        remove_abandoned()
+        assert sorted(tmp_path.iterdir()) == sorted([Path(ours), other])
