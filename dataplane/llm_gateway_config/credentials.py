@@ -104,7 +104,7 @@ def _read(name: str, base: FilePath, variables: tuple[str, ...]) -> tuple[Creden
     shown = f"the file that {' and '.join(variables)} names" if variables else f"the file {name}"
     try:
         if is_special(base / name):
-            return Credential(None, name), f"the file {name} is no regular file"
+            return Credential(None, name), f"{shown} is no regular file"
         with (base / name).open("rb") as file:
             raw = file.read(LARGEST_FILE + 1)
         text = raw.decode()

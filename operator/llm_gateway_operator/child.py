@@ -26,6 +26,7 @@ class Child:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self._sent: set[int] = set()
 
     @classmethod
     async def start(cls, document: Path, env: Mapping[str, str]) -> "Child":
@@ -47,6 +48,12 @@ class Child:
     def ended(self) -> bool:
         return self._process.returncode is not None
 
+    @property
+    def killed_by(self) -> int | None:
+        """The signal that ended it; None when it has not ended, exited, or was sent that signal from here."""
+        code = self._process.returncode
+        return -code if code is not None and code < 0 and -code not in self._sent else None
+
     async def exit_code(self) -> int:
         """Waits for the end; a death by signal is told as shells do (128 + number)."""
         code = await self._process.wait()
@@ -60,6 +67,9 @@ class Child:
         self._send(signal.SIGKILL)
 
     def _send(self, number: signal.Signals) -> None:
+        if self.ended:
+            return
+        self._sent.add(number)
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 

@@ -31,7 +31,6 @@ HOST = "127.0.0.1"
 
 _READY_WITHIN = 15.0
 _REFUSED = "the edit is refused, the gateway goes on with what it has:"
-_BY_SIGNAL = 128  # a shell's way to report the signal that ended a process: 128 and its number
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
@@ -81,11 +80,13 @@ async def _run(options: Options) -> int:
     try:
         private = private_folder()
     except OSError as error:
-        _tell(sys.stderr, [f"no temporary folder to work in ({error.strerror or error}): set TMPDIR to one"])
-        return 1
+        return _without_folder(error)
     with private as folder:
         edits = _Edits(options, plan, ports, Workspace(Path(folder)))
-        edits.write(plan)
+        try:
+            edits.write(plan)
+        except OSError as error:  # no room in it
+            return _without_folder(error)
         child = await Child.start(edits.workspace.document, options.env)
         stop.forward_to(child)
         async with asyncio.TaskGroup() as tasks:
@@ -99,9 +100,15 @@ async def _run(options: Options) -> int:
                 child.kill()  # nothing to end, unless an error of this process brought us here
                 for task in serving:
                     task.cancel()
-    if code > _BY_SIGNAL and not stop.signals:
-        _tell(sys.stderr, [f"the gateway was killed by signal {code - _BY_SIGNAL} (out of memory?)"])
+    if child.killed_by is not None:
+        guess = " (out of memory?)" if child.killed_by == signal.SIGKILL else ""
+        _tell(sys.stderr, [f"the gateway was killed by signal {child.killed_by}{guess}"])
     return _INTERRUPTED if stop.signals > 1 else code
+
+
+def _without_folder(error: OSError) -> int:
+    _tell(sys.stderr, [f"no temporary folder to work in ({error.strerror or error}): set TMPDIR to one"])
+    return 1
 
 
 class _Stop:

@@ -19,7 +19,8 @@ _DEBOUNCE_MS = 50  # an editor truncates and writes, or writes beside and rename
 _LOOK_ANYWAY_MS = 300
 _STEP_MS = 10
 
-Signature = frozenset[tuple[str, int, int, int]]
+_Identity = tuple[str, int, int, int, int]
+Signature = frozenset[_Identity]
 
 
 def files(target: Path) -> Iterator[Path]:
@@ -52,12 +53,13 @@ def signature(target: Path) -> Signature | None:
         return None
 
 
-def _identity(path: Path) -> tuple[str, int, int, int]:
+def _identity(path: Path) -> _Identity:
     try:
         info = path.stat()
     except OSError:  # removed since it was listed, or a link to nowhere
-        return (str(path), 0, 0, 0)
-    return (str(path), info.st_ino, info.st_mtime_ns, info.st_size)
+        return (str(path), 0, 0, 0, 0)
+    # ctime: permissions that are put right change nothing else.
+    return (str(path), info.st_ino, info.st_mtime_ns, info.st_ctime_ns, info.st_size)
 
 
 async def changes(

@@ -6,7 +6,9 @@ Credential files are content-addressed, so a document can only ever meet the val
 
 import contextlib
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,8 @@ from llm_gateway_config.secret import Secret
 DOCUMENT = "gateway.yaml"
 PREFIX = "llm-gateway-"
 
+_OWNED = re.compile(rf"{PREFIX}([1-9][0-9]{{0,8}})-.+")  # 9 digits: what kill() takes, and more than any pid
+
 
 def private_folder() -> tempfile.TemporaryDirectory[str]:
     """A new folder of mode 0700 with this process's number in its name. Raises OSError where none can be made."""
@@ -23,12 +27,20 @@ def private_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def remove_abandoned() -> None:
-    """Remove our folders whose process was killed: they hold credentials."""
+    """Remove our folders whose process was killed: they hold credentials. Raises nothing: what resists stays."""
     with contextlib.suppress(OSError):
-        for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-            owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not _lives(int(owner)):
+        for folder in Path(tempfile.gettempdir()).iterdir():
+            named = _OWNED.fullmatch(folder.name)
+            if named and _is_our_folder(folder) and not _lives(int(named[1])):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_our_folder(path: Path) -> bool:
+    try:
+        info = path.lstat()  # the folder for temporary files is everyone's: a link may lead anywhere
+    except OSError:  # another start has just removed it
+        return False
+    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid()
 
 
 def _lives(pid: int) -> bool:

@@ -91,6 +91,11 @@ UNUSABLE = {
         {"F": KEY},
         "the file that F names cannot be read: no such file or directory",
     ),
+    "a FIFO whose name is a secret": (
+        '{file: "${F}"}',
+        {"F": f"keys/{KEY}"},
+        "the file that F names is no regular file",
+    ),
 }
 
 
@@ -98,6 +103,7 @@ UNUSABLE = {
 def folder(tmp_path: Path) -> Path:
     keys = tmp_path / "keys"
     keys.mkdir()
+    os.mkfifo(keys / KEY)
     (keys / "good").write_text(KEY + "\n")
     (keys / "crlf").write_bytes(KEY.encode() + b"\r\n")
     (keys / "empty").write_text("\n")

@@ -250,6 +250,52 @@ def test_a_gateway_that_is_killed_is_told_of_in_one_line(local: Local) -> None:
     assert local.err.splitlines()[-1] == "the gateway was killed by signal 9 (out of memory?)"
 
 
+def test_the_next_start_removes_the_keys_of_a_parent_that_was_killed(local: Local) -> None:
+    local._env["OPENAI_API_KEY"] = "sk-left-behind"
+    local.start().until_announced()
+    child, abandoned = local.child(), local.workspace()
+    os.kill(local.pid, signal.SIGKILL)
+    local.exit_code()
+    wait_for("the end of the gateway", lambda: not is_alive(child))
+    assert "sk-left-behind" in [path.read_text() for path in abandoned.iterdir()]
+    local.start().until_announced()
+    assert not abandoned.exists()
+    assert local.workspace().name.startswith(f"llm-gateway-{local.pid}-")
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "told"),
+    [
+        ("os.kill(os.getpid(), 11)", 139, ["the gateway was killed by signal 11"]),
+        ("os._exit(137)", 137, []),
+    ],
+    ids=["a crash is no lack of memory", "an exit code above 128 is no signal"],
+)
+def test_what_ended_the_gateway_is_not_guessed(local: Local, ending: str, code: int, told: list[str]) -> None:
+    broken = local.base / "broken" / "llm_gateway"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("")
+    (broken / "__main__.py").write_text(f"import os\n{ending}\n")
+    local._env["PYTHONPATH"] = str(broken.parent)
+    local.start()
+    assert local.exit_code() == code
+    assert [line for line in local.err.splitlines() if not line.startswith("warning: ")] == told
+
+
+def test_no_room_in_the_folder_to_work_in_is_one_line(
+    local: Local, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("llm_gateway_operator.workspace.Workspace.write", full)
+    ports = ["--port", str(local.port), "--metrics-port", str(local.metrics_port)]
+    assert main(["local", str(local.folder), *ports]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "no temporary folder to work in (No space left on device): set TMPDIR to one"
+    )
+
+
 def test_no_folder_to_work_in_is_one_line(
     local: Local, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,10 @@ def write_behind_the_link(folder: Path) -> None:
     (folder.parent / "elsewhere.yaml").write_text("b: 1, but longer")
 
 
+def put_permissions_right(folder: Path) -> None:
+    (folder / "a.yaml").chmod(0o600)
+
+
 EDITS: dict[str, Callable[[Path], None]] = {
     "written in place": write,
     "replaced by a temporary file": rename_over,
@@ -85,6 +89,7 @@ EDITS: dict[str, Callable[[Path], None]] = {
     "added in a new folder": add_in_a_new_folder,
     "removed": remove,
     "a mounted volume swapped": swap_the_link,
+    "permissions put right": put_permissions_right,
     "written behind a link, outside the folder": write_behind_the_link,
 }
 

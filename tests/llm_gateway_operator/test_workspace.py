@@ -64,6 +64,42 @@ def test_folders_of_killed_owners_are_removed_and_no_others(
     abandoned.mkdir()
     (abandoned / "key").write_text("sk-secret")
     other.mkdir()
+    theirs = tmp_path / f"llm-gateway-{os.getppid()}-abc"
+    theirs.mkdir()
     with private_folder() as ours:
         remove_abandoned()
-        assert sorted(tmp_path.iterdir()) == sorted([Path(ours), other])
+        assert sorted(tmp_path.iterdir()) == sorted([Path(ours), other, theirs])
+
+
+def test_what_only_looks_like_an_abandoned_folder_stays_and_hides_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, elsewhere = tmp_path / "tmp", tmp_path / "elsewhere"
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("text")
+    temporary.mkdir()
+    (temporary / f"llm-gateway-{gone.pid}-nowhere").symlink_to("nowhere")
+    (temporary / f"llm-gateway-{gone.pid}-link").symlink_to(elsewhere)
+    (temporary / f"llm-gateway-{gone.pid}-file").write_text("text")
+    for owner in ("\N{SUPERSCRIPT TWO}", "0", "99999999999"):
+        (temporary / f"llm-gateway-{owner}-abc").mkdir()
+    before = sorted(temporary.iterdir())
+    for number in range(4):
+        (temporary / f"llm-gateway-{gone.pid}-{number}").mkdir()
+    remove_abandoned()
+    assert sorted(temporary.iterdir()) == before
+    assert (elsewhere / "mine").exists()
+
+
+def test_a_folder_of_another_user_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    folder = tmp_path / f"llm-gateway-{gone.pid}-abc"
+    folder.mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    remove_abandoned()
+    assert folder.exists()
