@@ -288,6 +288,7 @@ def test_no_room_in_the_folder_to_work_in_is_one_line(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    monkeypatch.setattr("tempfile.tempdir", str(local.base / "tmp"))
     monkeypatch.setattr("llm_gateway_operator.workspace.Workspace.write", full)
     ports = ["--port", str(local.port), "--metrics-port", str(local.metrics_port)]
     assert main(["local", str(local.folder), *ports]) == 1
@@ -302,6 +303,7 @@ def test_no_folder_to_work_in_is_one_line(
     def nowhere() -> None:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
 
+    monkeypatch.setattr("tempfile.tempdir", str(local.base / "tmp"))
     monkeypatch.setattr("llm_gateway_operator.local.private_folder", nowhere)
     arguments = [
         "local",
