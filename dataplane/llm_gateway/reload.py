@@ -19,6 +19,7 @@ import watchfiles
 from llm_gateway.runtime import Gateway, Runtime, build
 from llm_gateway.upstream.registry import Upstreams
 from llm_gateway_config import Loaded, Problem, Refused, refusal
+from llm_gateway_config.files import is_special
 
 logger = logging.getLogger(__name__)
 # It tells of every change in the folder, also of the log file that it then makes longer.
@@ -77,11 +78,14 @@ class Reloader:
         """Until cancelled."""
         await self.look()
         while True:
-            folders = {file.parent for file in (*self._files, *map(Path, self._other_files))}
+            folders = self._folders()
             async for _ in _changes(folders):
                 await self.look()
-                if {file.parent for file in (*self._files, *map(Path, self._other_files))} != folders:
+                if self._folders() != folders:
                     break
+
+    def _folders(self) -> set[Path]:
+        return {file.parent for file in (*self._files, *map(Path, self._other_files))}
 
     async def look(self) -> None:
         """Take over what has changed, if anything has."""
@@ -142,7 +146,8 @@ class Reloader:
     def _refuse(self, problems: tuple[Problem, ...]) -> None:
         revision = ""
         with contextlib.suppress(OSError):
-            revision = hashlib.sha256(self._path.read_bytes()).hexdigest()[:12]
+            if not is_special(self._path):
+                revision = hashlib.sha256(self._path.read_bytes()).hexdigest()[:12]
         self._refused = Refusal(revision, time.time(), problems)
         self._tell(self._refused)
 

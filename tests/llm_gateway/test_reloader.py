@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,12 @@ async def test_a_document_refused_for_its_authorities_is_taken_over_when_they_co
         trustme.CA().cert_pem.write_to_path(folder / "trust.pem")
         await watched.serves("second")
         assert reloader.refused is None
+
+
+async def test_a_document_that_became_a_fifo_is_refused_and_stops_nothing(watched: Watched) -> None:
+    async with watched.watching() as reloader:
+        watched.path.unlink()
+        os.mkfifo(watched.path)
+        await until(lambda: reloader.refused is not None)
+        watched.write("second")
+        await watched.serves("second")
