@@ -133,7 +133,7 @@ class Attempt:
         sink.headers += _headers_for_client(head)
         sink.respond(200, JSON, answer.body)
         record.bytes_out = len(answer.body)
-        record.overhead = self._now() - self._call.received - self._call.waited
+        self._note_overhead()
         while sink.full:  # the body is still in memory, so it still counts as held
             await self._room()
 
@@ -225,7 +225,7 @@ class Attempt:
                 sink.write(events, framed)
                 record.bytes_out += len(events)
                 if record.overhead is None:
-                    record.overhead = now() - self._call.received - self._call.waited
+                    self._note_overhead()
             while sink.full:
                 await self._room()
             try:
@@ -251,7 +251,11 @@ class Attempt:
         sink.finish(events + stream.final)
         record.bytes_out += len(events) + len(stream.final)
         if record.overhead is None:
-            record.overhead = now() - self._call.received - self._call.waited
+            self._note_overhead()
+
+    def _note_overhead(self) -> None:
+        """With the first bytes to the client: what of the time since the request was not the upstream's."""
+        self._record.overhead = self._now() - self._call.received - self._call.waited
 
     async def _waiting(self, event: Awaitable[T]) -> T:
         """Await what the upstream does, and note for how long: it is not our overhead."""

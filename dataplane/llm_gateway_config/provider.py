@@ -22,8 +22,7 @@ from llm_gateway_config.fields import (
 )
 from llm_gateway_config.frozen import FrozenMap, Keys
 from llm_gateway_config.part import Part
-from llm_gateway_config.problems import rule
-from llm_gateway_config.secret import Credential, credential_fault
+from llm_gateway_config.secret import Credential, header_value
 from llm_gateway_config.units import Dollars, Duration, PositiveDuration
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
@@ -185,13 +184,6 @@ def _named(models: Any) -> Any:
     return models
 
 
-def _header_value(value: str) -> str:
-    fault = credential_fault(value)
-    if fault is not None:
-        raise rule(fault)
-    return value
-
-
 class Provider(Part):
     """One place that serves models."""
 
@@ -212,7 +204,7 @@ class Provider(Part):
             "openai_compatible."
         ),
     )
-    organization: Annotated[Text, AfterValidator(_header_value)] | None = Field(
+    organization: Annotated[Text, AfterValidator(header_value)] | None = Field(
         default=None,
         description="Set by the user, for openai: the organization billed. Absent: the key's own.",
     )

@@ -161,6 +161,14 @@ def file_of(value: object) -> str | None:
     return None
 
 
+def header_value(value: str) -> str:
+    """A validator: the value itself, if a header can carry it."""
+    fault = credential_fault(value)
+    if fault is not None:
+        raise rule(fault)
+    return value
+
+
 def credential_fault(value: str) -> str | None:
     """Why `value` cannot be sent as a header, as a sentence that does not show it; None when it can."""
     if not value:

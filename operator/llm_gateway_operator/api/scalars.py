@@ -15,7 +15,7 @@ from llm_gateway_config import fields, units
 from llm_gateway_config.fields import LARGEST_COUNT
 from llm_gateway_config.frozen import FrozenMap
 from llm_gateway_config.problems import expected, rule
-from llm_gateway_config.secret import credential_fault
+from llm_gateway_config.secret import header_value
 
 # RFC 1123 subdomain; 63 characters and not 253, because names also become label values and ids of providers.
 _OBJECT_NAME = "^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$"
@@ -63,13 +63,6 @@ def _object_name(value: str) -> str:
 def _secret_key(value: str) -> str:
     if not re.fullmatch(_SECRET_KEY, value):
         raise expected("a key of a Secret: letters, digits, - _ and .")
-    return value
-
-
-def _header_value(value: str) -> str:
-    fault = credential_fault(value)
-    if fault is not None:
-        raise rule(fault)
     return value
 
 
@@ -178,7 +171,7 @@ HeaderName = Annotated[
 HeaderValue = Annotated[
     str,
     Field(max_length=_HEADER_VALUE),
-    AfterValidator(_header_value),
+    AfterValidator(header_value),
     _string(
         _HEADER_VALUE,
         cel(
